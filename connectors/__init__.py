@@ -1,0 +1,1 @@
+"""Systems with an API: one folder per system, machinery in `kit/`."""

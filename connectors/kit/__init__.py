@@ -1,0 +1,1 @@
+"""What every connector and robot shares: the resource contract, errors, manifests, secrets."""

@@ -1,0 +1,1 @@
+"""What runs, where: the only folder that knows processes and hosts."""

@@ -1,0 +1,1 @@
+"""Services people can ask for: one folder per service, machinery in `kit/`."""

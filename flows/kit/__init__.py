@@ -1,0 +1,1 @@
+"""Request, case, ledger, plan: what every service is made of."""

@@ -1,0 +1,1 @@
+"""Translation as data: maps, code tables, calendars, messages. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Tests: units beside their folders, journeys end to end, faults one per row of the matrix."""
